@@ -87,7 +87,7 @@ func (r *report) write(w io.Writer, now time.Time) {
 	fmt.Fprintf(t, "conns\t%d of %d\n", r.Conns, r.Capacity)
 	fmt.Fprintf(t, "timeouts\ttcp %d s, tcp after fin %d s, udp %d s\n", r.Timeouts.TCP, r.Timeouts.TCPFin, r.Timeouts.UDP)
 	for _, h := range r.Hooks {
-		fmt.Fprintf(t, "hook\t%s (%s): %s%s\n", h.Interface, h.Kind, h.Why, because(h))
+		fmt.Fprintf(t, "hook\t%s (%s%s): %s\n", h.Interface, h.Kind, because(h), h.Why)
 	}
 	if len(r.Hooks) == 0 {
 		fmt.Fprintf(t, "hook\tnone\n")
@@ -182,11 +182,10 @@ func writeCounts(w io.Writer, title string, counts map[string]uint64) {
 	t.Flush()
 }
 
-// because is why the hook is of its kind, in a sentence that goes on from what asked
-// for it.
+// because is why the hook is of its kind, in words that go on from that.
 func because(h api.Hook) string {
 	if h.Choice == "" {
 		return ""
 	}
-	return "; " + h.Kind + ", as " + h.Choice
+	return ", as " + h.Choice
 }

@@ -17,7 +17,7 @@ func TestStatusTable(t *testing.T) {
 	r := report{
 		Status: api.Status{
 			Version: "v1", Instance: "default", PID: 42, Started: "2026-01-02T03:04:05Z", File: "/etc/naru/naru.yaml",
-			Hooks:    []api.Hook{{Interface: "eth0", Kind: "tcx", Why: "leads to VIP 192.0.2.10"}},
+			Hooks:    []api.Hook{{Interface: "eth0", Kind: "tcx", Why: "leads to VIP 192.0.2.10", Choice: "the file says tc"}},
 			Conns:    11,
 			Capacity: 1024,
 			Exits:    map[string]uint64{"dr": 1200, "pass_other": 7, "drop_no_mac": 0},
@@ -47,7 +47,7 @@ naru      v1, instance default, process 42, up 1h0m1s
 file      /etc/naru/naru.yaml
 conns     11 of 1024
 timeouts  tcp 900 s, tcp after fin 120 s, udp 300 s
-hook      eth0 (tcx): leads to VIP 192.0.2.10
+hook      eth0 (tcx, as the file says tc): leads to VIP 192.0.2.10
 
 SERVICE                    FORWARD  WEIGHT    ACTIVE  INACTIVE  CONNS/S  PACKETS/S  BYTES/S
 web tcp:192.0.2.10:80 wlc                                       3        40         5000

@@ -44,17 +44,17 @@ type Hook struct {
 func place(w Want, d hook.Device) (native bool, reason string) {
 	switch {
 	case w.At == TC:
-		return false, "the configuration says tc"
+		return false, "the file says tc"
 	case d.XDP != "" && d.XDP != xdpName:
 		return false, fmt.Sprintf("the XDP program %q is there already", d.XDP)
 	case !d.Native():
 		return false, "its driver has no native XDP"
 	case w.At == Native:
-		return true, "the configuration says native"
-	case !d.Wire():
-		return false, "a " + d.Kind + " carries packets of this machine, which XDP would take apart"
-	case d.VLANs:
-		return false, "VLANs are on it, whose tags its driver may take off before XDP sees them"
+		return true, "the file says native"
+	case !d.Wire(): // it carries packets that this machine made, not yet cut or summed
+		return false, "it is a " + d.Kind + ", not a wire"
+	case d.VLANs: // whose tags the driver may take off before XDP sees them
+		return false, "VLANs are on it"
 	}
 	return true, "its frames come from a wire"
 }

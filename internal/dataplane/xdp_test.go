@@ -104,10 +104,10 @@ func TestPlaceIsTheFastestWithoutHarm(t *testing.T) {
 		reason string
 	}{
 		"a wire":            {Auto, hook.Device{Kind: "device"}, true, "its frames come from a wire"},
-		"a veth":            {Auto, hook.Device{Kind: "veth"}, false, "a veth carries packets of this machine, which XDP would take apart"},
-		"a veth, asked":     {Native, hook.Device{Kind: "veth"}, true, "the configuration says native"},
-		"a wire, not asked": {TC, hook.Device{Kind: "device"}, false, "the configuration says tc"},
-		"VLANs on it":       {Auto, hook.Device{Kind: "device", VLANs: true}, false, "VLANs are on it, whose tags its driver may take off before XDP sees them"},
+		"a veth":            {Auto, hook.Device{Kind: "veth"}, false, "it is a veth, not a wire"},
+		"a veth, asked":     {Native, hook.Device{Kind: "veth"}, true, "the file says native"},
+		"a wire, not asked": {TC, hook.Device{Kind: "device"}, false, "the file says tc"},
+		"VLANs on it":       {Auto, hook.Device{Kind: "device", VLANs: true}, false, "VLANs are on it"},
 		"a foreign program": {Native, hook.Device{Kind: "device", XDP: "firewall"}, false, `the XDP program "firewall" is there already`},
 		"our own program":   {Auto, hook.Device{Kind: "device", XDP: xdpName}, true, "its frames come from a wire"},
 	} {
