@@ -103,7 +103,7 @@ func TestForeignXDPProgramStaysAndTCServes(t *testing.T) {
 	status := r.must(lab.Director, "naru", "status")
 	for _, text := range []string{
 		`! attach the packet path: eth0 is not attached by native XDP but at TC: the XDP program "firewall" is there already`,
-		`eth0 (tcx): listed in the configuration; tcx, as the XDP program "firewall" is there already`,
+		`eth0 (tcx, as the XDP program "firewall" is there already): listed in the configuration`,
 	} {
 		if !strings.Contains(status, text) {
 			t.Errorf("no %q in\n%s", text, status)
