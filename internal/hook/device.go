@@ -105,59 +105,84 @@ func programName(id ebpf.ProgramID) string {
 	return "unnamed"
 }
 
-// The netdev family of generic netlink: include/uapi/linux/netdev.h.
+// The netdev family of generic netlink, include/uapi/linux/netdev.h, and what of the
+// controller in include/uapi/linux/genetlink.h tells its number.
 const (
 	netdevFamily      = "netdev"
 	netdevDevGet      = 1
 	netdevIfindex     = 1
 	netdevXDPFeatures = 3
+
+	ctrlGetFamily  = 3
+	ctrlFamilyID   = 1
+	ctrlFamilyName = 2
 )
 
-// genlHeader is struct genlmsghdr. The library's own is two bytes short, and what then
-// lies in the reserved field the kernel refuses now and then.
+// genlHeader is struct genlmsghdr. The library's own is two bytes short: it sends what
+// lies behind it as the reserved field, which is a data race and which the kernel
+// refuses now and then.
 type genlHeader [nl.SizeofGenlmsg]byte
 
 func (h *genlHeader) Len() int          { return len(h) }
 func (h *genlHeader) Serialize() []byte { return h[:] }
 
-// netdev is the kernel's family of generic netlink that knows XDP features, or nil: it
+// generic sends a command with one attribute to a family of generic netlink and returns
+// the attributes of its one answer.
+func generic(family uint16, command uint8, attribute *nl.RtAttr) (map[uint16][]byte, error) {
+	req := nl.NewNetlinkRequest(int(family), 0)
+	req.AddData(&genlHeader{command, 1})
+	req.AddData(attribute)
+	messages, err := req.Execute(unix.NETLINK_GENERIC, 0)
+	if err != nil {
+		return nil, err
+	}
+	if len(messages) != 1 || len(messages[0]) < len(genlHeader{}) {
+		return nil, fmt.Errorf("%d answers", len(messages))
+	}
+	parsed, err := nl.ParseRouteAttr(messages[0][len(genlHeader{}):])
+	if err != nil {
+		return nil, err
+	}
+	all := map[uint16][]byte{}
+	for _, a := range parsed {
+		all[a.Attr.Type] = a.Value
+	}
+	return all, nil
+}
+
+// netdev returns the number of the kernel's family that knows XDP features, or 0: it
 // came with Linux 6.3.
-func netdev() (*netlink.GenlFamily, error) {
-	family, err := netlink.GenlFamilyGet(netdevFamily)
+func netdev() (uint16, error) {
+	answer, err := generic(unix.GENL_ID_CTRL, ctrlGetFamily, nl.NewRtAttr(ctrlFamilyName, nl.ZeroTerminated(netdevFamily)))
 	if errors.Is(err, syscall.ENOENT) {
-		return nil, nil
+		return 0, nil
+	}
+	id := answer[ctrlFamilyID]
+	if err == nil && len(id) != 2 {
+		err = errors.New("an answer without a number")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ask the kernel for XDP features: %w", err)
+		return 0, fmt.Errorf("ask the kernel for its family of XDP features: %w", err)
 	}
-	return family, nil
+	return binary.NativeEndian.Uint16(id), nil
 }
 
 // xdpFeatures asks which XDP operations an interface has; told says whether the kernel
 // answers at all. (One request each: the library ends a dump of this family after the
 // first interface, for want of a flag.)
-func xdpFeatures(family *netlink.GenlFamily, index int) (features uint64, told bool, err error) {
-	if family == nil {
+func xdpFeatures(family uint16, index int) (features uint64, told bool, err error) {
+	if family == 0 {
 		return 0, false, nil
 	}
-	req := nl.NewNetlinkRequest(int(family.ID), 0)
-	req.AddData(&genlHeader{netdevDevGet, 1})
-	req.AddData(nl.NewRtAttr(netdevIfindex, binary.NativeEndian.AppendUint32(nil, uint32(index))))
-	messages, err := req.Execute(unix.NETLINK_GENERIC, 0)
+	answer, err := generic(family, netdevDevGet, nl.NewRtAttr(netdevIfindex, binary.NativeEndian.AppendUint32(nil, uint32(index))))
 	if errors.Is(err, syscall.ENODEV) { // it has just gone
 		return 0, false, nil
 	}
-	if err != nil || len(messages) != 1 || len(messages[0]) < len(genlHeader{}) {
-		return 0, false, fmt.Errorf("ask the kernel for XDP features: %d answers: %w", len(messages), err)
-	}
-	attributes, err := nl.ParseRouteAttr(messages[0][len(genlHeader{}):])
 	if err != nil {
-		return 0, false, fmt.Errorf("read the kernel's answer about XDP features: %w", err)
+		return 0, false, fmt.Errorf("ask the kernel for XDP features: %w", err)
 	}
-	for _, a := range attributes {
-		if a.Attr.Type == netdevXDPFeatures && len(a.Value) == 8 {
-			return binary.NativeEndian.Uint64(a.Value), true, nil
-		}
+	if v := answer[netdevXDPFeatures]; len(v) == 8 {
+		return binary.NativeEndian.Uint64(v), true, nil
 	}
 	return 0, false, nil
 }
